@@ -1,0 +1,1 @@
+"""The gRPC contracts, one .proto a service; generated code lies in `protos/gen` and nowhere else."""
