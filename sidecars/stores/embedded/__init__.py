@@ -1,0 +1,1 @@
+"""The stores of the embedded system: SQLite files and memory."""
