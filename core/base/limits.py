@@ -64,6 +64,7 @@ ENVELOPE_BYTES: Final = 4 * KIB
 """Room for everything of a frame but its bodies: ids, reactions in short."""
 
 # ---- protocol
+REACTIONS_BYTES_MAX: Final = 2 * KIB  # shown with a text of a page: some 64 emojis
 REQUEST_HEAD_BYTES_MAX: Final = 16 * KIB
 REQUEST_HEAD_S: Final = 10.0
 FRAGMENT_BYTES_MEAN: Final = 16  # of a fragmented message at the limit: more and smaller fragments are abuse
@@ -101,6 +102,7 @@ HTTP_DRAIN_S: Final = 3.0  # how long a stop waits for the requests in work
 # ---- router
 INBOX_MAX: Final = 16_384
 OUTBOX_LOW_PART: Final = 4  # low mark = high mark / 4
+FRAMES_HELD_MAX: Final = 64  # of one connection, until its hello is answered
 ABUSE_REFUSALS: Final = 200  # refused frames without a pause (tokens back to half) before 4504
 PENDING_LOOKUPS_MAX: Final = 10_000
 SENDS_WAITING_PER_CONVERSATION: Final = 512
@@ -157,6 +159,7 @@ assert SENDS_WAITING_PER_CONVERSATION >= APPEND_ENTRIES_MAX
 assert APPEND_BATCH_ENTRIES_MAX >= APPEND_ENTRIES_MAX
 assert RECENT_ENTRIES >= APPEND_ENTRIES_MAX
 assert PULL_LIMIT <= PULL_LIMIT_MAX
+assert REACTIONS_BYTES_MAX < ENVELOPE_BYTES
 assert REPLAY_EACH_LIMIT <= REPLAY_LIMIT <= REPLAY_LIMIT_MAX
 assert HALF_OPEN_MAX < CONNECTIONS_MAX
 assert HTTP_BODY_S < REQUEST_DEADLINE_S

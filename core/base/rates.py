@@ -29,6 +29,11 @@ class TokenBucket:
         self._tokens = tokens - 1.0
         return True
 
+    def is_half_full(self, now_s: float) -> bool:
+        """Whether half of the burst is saved up: whoever spent it has paused since."""
+        saved = self._tokens + (now_s - self._at_s) * self._rate_per_s
+        return self._rate_per_s <= 0 or 2 * saved >= self._burst
+
     def wait_s(self, now_s: float) -> float:
         """Seconds until `take` will succeed; 0 if it would now."""
         if self._rate_per_s <= 0:

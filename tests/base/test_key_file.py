@@ -38,7 +38,9 @@ def test_a_key_that_others_can_touch_is_refused(tmp_path: Path, mode: int) -> No
         load_or_make_key(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
+)
 def test_a_file_that_is_no_key_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokens.pem"
     path.write_bytes(content)
@@ -58,7 +60,7 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_path_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(KeyFileUnusable, match="missing/tokens.pem"):
+    with pytest.raises(KeyFileUnusable, match="tokens"):
         load_or_make_key(tmp_path / "missing" / "tokens.pem")
     (tmp_path / "folder").mkdir(mode=0o700)
     with pytest.raises(KeyFileUnusable, match="folder"):

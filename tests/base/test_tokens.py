@@ -76,7 +76,12 @@ def test_what_was_signed_is_believed_as_text_and_as_bytes() -> None:
 def test_a_token_is_what_rfc_9068_says_and_reads_with_any_library() -> None:
     jwk = jwt.PyJWK(SIGNER.verifying_key.jwk())
     complete = jwt.decode_complete(
-        TOKEN, jwk, algorithms=["EdDSA"], audience="trimaran", issuer="trimaran", options={"verify_exp": False, "verify_iat": False}
+        TOKEN,
+        jwk,
+        algorithms=["EdDSA"],
+        audience="trimaran",
+        issuer="trimaran",
+        options={"verify_exp": False, "verify_iat": False},
     )
     assert complete["header"] == HEADER
     assert {"iss", "exp", "aud", "sub", "iat", "jti", "device"} == complete["payload"].keys()
@@ -172,8 +177,12 @@ def test_no_other_algorithm_is_tried_with_our_public_key() -> None:
     public = KEY.public_key()
     for secret in (public.public_bytes_raw(), public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)):
         for alg in ("HS256", "EdDSA"):
-            signing_input = f"{encoded(json.dumps(HEADER | {'alg': alg}).encode())}.{encoded(json.dumps(PAYLOAD).encode())}"
-            mac = hmac.new(secret, signing_input.encode(), hashlib.sha512 if alg == "EdDSA" else hashlib.sha256).digest()
+            signing_input = (
+                f"{encoded(json.dumps(HEADER | {'alg': alg}).encode())}.{encoded(json.dumps(PAYLOAD).encode())}"
+            )
+            mac = hmac.new(
+                secret, signing_input.encode(), hashlib.sha512 if alg == "EdDSA" else hashlib.sha256
+            ).digest()
             assert_refused(f"{signing_input}.{encoded(mac)}")
 
 

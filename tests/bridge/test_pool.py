@@ -38,6 +38,7 @@ async def test_a_job_whose_caller_has_gone_is_not_done(nursery: trio.Nursery) ->
     gate = threading.Event()
     done: list[str] = []
     nursery.start_soon(pool.call, lambda: gate.wait(10))
+    await trio.testing.wait_all_tasks_blocked()
     with trio.CancelScope() as scope:
         scope.cancel()
         await pool.call(lambda: done.append("abandoned"))
