@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.base.limits import DEFAULTS, RATES, Limits
+from core.base.logs import Format, Level
 
 PREFIX: Final = "TRIMARAN_"
 LIMIT_PREFIX: Final = "TRIMARAN_LIMIT_"
@@ -62,8 +63,8 @@ class Config:
     refresh_token_s: int
     allowed_origins: tuple[str, ...]
     password_cost: str
-    log_level: str
-    log_format: str
+    log_level: Level
+    log_format: Format
     limits: Limits
     sources: Mapping[str, str]
 

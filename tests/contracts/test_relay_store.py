@@ -283,3 +283,22 @@ def test_any_calls_leave_what_a_model_says(backend: Backend, calls: list[_Call])
                 assert await relay.cursors(user, device) == model.devices.get((user, device), {})
 
     backend.run(test)
+
+
+def test_rows_are_found_and_counted_in_the_order_asked(backend: Backend) -> None:
+    async def test(stores: Stores) -> None:
+        relay = stores.relay
+        await relay.confirm([_joins(), _joins(conversation=D, seq=2, first=2)])
+        await relay.prepare([_joins(user=BOB)])
+        pairs = [(BOB, C), (ANN, D), (CID, C), (ANN, C), (BOB, D)]
+        assert await relay.rows_at(pairs) == [
+            Row(C, 0, 0, 0, 0, 0, False, 1, 1),
+            Row(D, 2, 2, 0, 0, 0, False),
+            None,
+            Row(C, 1, 1, 0, 0, 0, False),
+            None,
+        ]
+        assert await relay.rows_at([]) == []
+        assert await relay.counts([BOB, CID, ANN, ANN]) == [1, 0, 2, 2]
+
+    backend.run(test)

@@ -1,0 +1,1 @@
+"""Groups, roles and invites: a projection of the groups' logs."""

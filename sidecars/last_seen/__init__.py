@@ -1,0 +1,1 @@
+"""Online state and last activity, as far as privacy shows them."""
