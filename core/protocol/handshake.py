@@ -34,7 +34,9 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _ONCE: Final = frozenset(
     {"host", "sec-websocket-key", "sec-websocket-version", "origin", "authorization", "content-length"}
 )
-_TOKEN_PARAMETERS: Final = frozenset({"token", "access_token"})
+_TOKEN_PARAMETERS: Final = frozenset(
+    {"access_token", "authorization", "bearer", "id_token", "jwt", "refresh_token", "token"}
+)
 
 
 @dataclass(frozen=True, slots=True)

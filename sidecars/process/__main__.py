@@ -67,17 +67,20 @@ def _run(_options: argparse.Namespace) -> int:
     for warning in config.warnings():
         _complain(f"WARNING: {warning}")
     from core.base.errors import TrimaranError
+    from core.base.key_file import KeyFileUnusable
     from sidecars.process import all_in_one
+    from sidecars.stores.embedded.data_dir import DataDirUnusable
 
+    foreseen = (TrimaranError, DataDirUnusable, KeyFileUnusable, OSError)
     try:
         return all_in_one.main(config)
-    except (TrimaranError, OSError) as error:
+    except foreseen as error:
         return _refuse(error)
     except BaseExceptionGroup as group:
-        foreseen, others = group.split((TrimaranError, OSError))
-        if foreseen is None or others is not None:
+        ours, others = group.split(foreseen)
+        if ours is None or others is not None:
             raise
-        return _refuse(_first(foreseen))
+        return _refuse(_first(ours))
 
 
 def _config(options: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""Benches: each asks a question, measures the real server, prints the machine and one JSON line. README.md lists them."""
