@@ -16,8 +16,8 @@ import tempfile
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import Any
 
 from bench.load import Client, Loop, cpu_s, seconds
@@ -93,7 +93,7 @@ def measure(
 ) -> float:
     """Deliveries per CPU-second in a closed loop with `window` sends in flight for each sender."""
     ids = client_ids()
-    conversation_of = {client: conversation for client, conversation in senders}
+    conversation_of = dict(senders)
     loop = Loop([client for client, _ in senders] + others)
     text = "x" * 90
     began_s, began_cpu = seconds(), cpu_s(pid)
@@ -113,9 +113,7 @@ def measure(
     expected = loop.acks * fanout
     if loop.deliveries < expected * 0.8:
         print(f"  only {loop.deliveries} of {expected} deliveries came: the generator is the limit", file=sys.stderr)
-    for client, _ in senders:
-        loop.run(lambda *_: None, lambda: loop.acks >= sent)
-        break
+    loop.run(lambda *_: None, lambda: loop.acks >= sent)
     for each in [client for client, _ in senders] + others:
         each.sock.setblocking(True)
     return loop.deliveries / used_cpu
@@ -158,7 +156,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=1_000)
     options = parser.parse_args()
     os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
-    cells = {
+    cells: dict[str, Callable[[int], float]] = {
         "route w=1": lambda pid: route(pid, 32, 1, options.seconds),
         "route w=16": lambda pid: route(pid, 32, 16, options.seconds),
         f"room {options.members} w=2": lambda pid: room(pid, options.members, 2, options.seconds),
