@@ -363,8 +363,11 @@ class ClientState:
 
     @property
     def may_pause(self) -> bool:
-        """Whether the socket need not be read: the application is slow, and waits for nothing from the server."""
-        return self._inbox.events.is_full and not self._out.is_waiting
+        """Whether the socket need not be read: the application is slow, and waits for nothing from the server.
+
+        Not before synced: somebody may wait for that, and the replay that finds no room can be pulled.
+        """
+        return self.phase is Phase.SYNCED and self._inbox.events.is_full and not self._out.is_waiting
 
     def pause(self) -> None:
         """The socket is not read for a while: silence means nothing."""

@@ -204,6 +204,20 @@ async def test_a_slow_application_leaves_the_socket_unread(clock: trio.testing.M
         assert [entry.seq for entry in await take(chat, 50)] == list(range(1, 51))
 
 
+async def test_a_program_that_takes_no_events_is_synced_and_answered_all_the_same(
+    clock: trio.testing.MockClock,
+) -> None:
+    server = MemoryServer()
+    for number in range(50):
+        server.model.post(DIRECT, str(number))
+    async with opened(server, events_max=1) as chat:
+        await chat.wait_synced()
+        assert len((await chat.page(DIRECT, limit=3)).messages) == 3
+        assert (await chat.send(DIRECT, "x")).seq == 51
+        assert trio.current_time() < 1
+        assert [entry.seq for entry in await take(chat, 51)] == list(range(1, 52))
+
+
 async def test_after_a_heartbeat_the_socket_is_read_again_and_the_rest_is_pulled(clock: trio.testing.MockClock) -> None:
     server = MemoryServer()
     async with opened(server, events_max=5) as chat:
