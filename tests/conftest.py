@@ -27,7 +27,7 @@ TIMEOUT_S = 30.0
 TIMEOUT_VIRTUAL_S = 3600.0
 
 # In this order, after everything else: what fails quickly fails first.
-SLOW_FOLDERS = ("flow", "conformance", "faults", "browser")
+SLOW_FOLDERS = ("flow", "conformance", "security", "faults", "browser")
 
 set_hypothesis_home_dir(Path(__file__).parent.parent / ".cache" / "hypothesis")
 hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True, deadline=None)

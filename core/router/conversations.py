@@ -53,6 +53,7 @@ class Waiting:
         "reply",
         "send",
         "target",
+        "was_open",
     )
 
     def __init__(self, send: Send, reply: Reply, deadline_s: float) -> None:
@@ -61,7 +62,8 @@ class Waiting:
         self.deadline_s: Final = deadline_s
         self.is_retry = send.is_retry  # to be looked up durably before it is appended
         self.is_found_asked = False
-        self.is_open = False  # was handed to the store, outcome not known
+        self.is_open = False  # was handed to the store, outcome not known: not dropped until the log was read
+        self.was_open = False  # once was: then an ack for what is found is the first one
         self.target: Entry | None = None  # what `ref` names, where it is not recent and was looked up
         self.is_target_asked = False
         self.is_target_known = False
@@ -94,6 +96,7 @@ class Conversation:
         "_by_client",
         "blocked_by",
         "changes",
+        "epoch",
         "head",
         "history",
         "id",
@@ -118,6 +121,7 @@ class Conversation:
         self.is_group: Final = is_group(conversation)
         self.phase = Phase.LOADING
         self.is_loaded = False
+        self.epoch = 0  # of the newest claim
         self.head = 0
         self.texts = 0
         self.members: Mapping[UserId, Role] = {}

@@ -5,6 +5,9 @@ looked up by `client_id` when it is admitted and again when its batch is built, 
 of stays open (rule 2): the conversation is claimed again, what is found in the log is pushed and acknowledged, the rest is appended again;
 a send whose outcome is open is never dropped. A change of members is a batch of its own, and the rows of those it concerns are durable
 before it (rule 10). Ack and push come only after the store said `Appended` (rule 5).
+
+Each claim is made at an epoch of its own, above that of every earlier claim, so that claiming again also fences what is still under way of
+an append that was not heard of: what the claim does not find will never be there, and may be decided anew, or refused, for good.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,6 +45,9 @@ from core.router.admission import Admission, Batch, Step
 from core.router.conversations import NO_REPLY, Conversation, Phase, Reply, Waiting
 from core.router.ports import Logs, Relay
 
+_CLAIM_BITS: Final = 32
+"""An epoch in the store is the owner's epoch, and below it the number of the claim."""
+
 OnCommitted = Callable[[Conversation, Entry, Reply | None, Sequence[RowChange]], None]
 """Is told each entry once it is in the log, in order: the conversation as of it, who gets the ack, and the rows it changed."""
 
@@ -62,6 +68,7 @@ class Owner:
         self._ready: list[Conversation] = []  # to be looked at before the turn ends
         self._batch: list[Append] = []  # leaves when the turn ends
         self._waiting = 0
+        self._claims = 0
 
     # ---- in
 
@@ -153,7 +160,9 @@ class Owner:
     def _load(self, conversation: Conversation) -> None:
         conversation.phase = Phase.LOADING
         conversation.is_stale = False
-        self._logs.load(conversation.id, self._epoch, partial(self._on_loaded, conversation))
+        self._claims += 1
+        conversation.epoch = (self._epoch << _CLAIM_BITS) + self._claims
+        self._logs.load(conversation.id, conversation.epoch, partial(self._on_loaded, conversation))
 
     def _on_loaded(self, conversation: Conversation, loaded: Loaded | TrimaranError) -> None:
         if isinstance(loaded, TrimaranError):
@@ -164,12 +173,14 @@ class Owner:
             # A late append of our own: nobody was told. Who waits for it is answered when the queue is looked at.
             reply = senders.get((entry.sender, entry.client_id))
             self._on_committed(conversation, entry, reply, self._admission.row_changes(conversation, entry))
+        for waiting in conversation.queue:
+            waiting.is_open = False  # what was under way is in the log now, or never will be
         conversation.phase = Phase.IDLE
-        waiting, conversation.on_loaded = conversation.on_loaded, []
+        calls, conversation.on_loaded = conversation.on_loaded, []
         if conversation.is_stale:
-            conversation.on_loaded = waiting
+            conversation.on_loaded = calls
         else:
-            for call in waiting:
+            for call in calls:
                 call()
         self._look_at(conversation)
 
@@ -205,7 +216,7 @@ class Owner:
         taken: list[Waiting] = []
         while queue and len(taken) < APPEND_ENTRIES_MAX:
             waiting = queue[0]
-            is_duplicate = waiting.send.is_retry or not waiting.is_open
+            is_duplicate = waiting.send.is_retry or not waiting.was_open
             if self._answer_known(conversation, waiting.send, waiting.reply, is_duplicate=is_duplicate):
                 self._drop_first(conversation)
                 continue
@@ -243,7 +254,7 @@ class Owner:
     def _append(self, conversation: Conversation) -> None:
         conversation.phase = Phase.APPENDING
         entries = tuple(entry for _, entry in conversation.in_flight)
-        self._batch.append(Append(conversation.id, self._epoch, conversation.head, entries))
+        self._batch.append(Append(conversation.id, conversation.epoch, conversation.head, entries))
 
     def _on_prepared(self, conversation: Conversation, error: TrimaranError | None) -> None:
         if error is None:
@@ -273,7 +284,7 @@ class Owner:
 
     def _on_found(self, conversation: Conversation, waiting: Waiting, found: Entry | TrimaranError | None) -> None:
         if isinstance(found, TrimaranError):
-            self._on_look_up_failed(conversation, waiting, found)
+            waiting.error = found
         elif found is None:
             waiting.is_retry = False
         elif found.seq > conversation.head:
@@ -290,19 +301,11 @@ class Owner:
 
     def _on_target(self, conversation: Conversation, waiting: Waiting, found: Entry | TrimaranError | None) -> None:
         if isinstance(found, TrimaranError):
-            self._on_look_up_failed(conversation, waiting, found)
+            waiting.error = found
         else:
             waiting.target = found
             waiting.is_target_known = True
         self._on_looked_up(conversation)
-
-    def _on_look_up_failed(self, conversation: Conversation, waiting: Waiting, error: TrimaranError) -> None:
-        if not waiting.is_open:
-            waiting.error = error
-            return
-        waiting.ask_anew()  # it may be in the log, and is not dropped for want of an answer
-        if conversation.phase is Phase.LOOKING:
-            conversation.phase = Phase.FAILED
 
     def _on_looked_up(self, conversation: Conversation) -> None:
         conversation.looking -= 1
@@ -332,7 +335,7 @@ class Owner:
                     self._on_in_log(conversation)
                 case Refused():
                     self._refuse_in_flight(conversation, Unavailable(outcome.reason, retry_after_s=2.0))
-                case Conflict() if outcome.epoch > self._epoch:
+                case Conflict() if outcome.epoch >> _CLAIM_BITS > self._epoch:
                     self._refuse_in_flight(conversation, Unavailable("the conversation moved to another owner"))
                     self._on_load_failed(conversation, Rejected("conflict", "a greater epoch has claimed it"))
                 case Duplicate():
@@ -358,25 +361,20 @@ class Owner:
         """The sends in flight go to the front of the queue, in their order, to be looked up before they are appended again."""
         for waiting, _ in reversed(conversation.in_flight):
             waiting.ask_anew()
-            waiting.is_open = waiting.is_open or is_open
+            waiting.is_open = is_open
+            waiting.was_open = waiting.was_open or is_open
             conversation.queue.appendleft(waiting)
         conversation.in_flight = []
         conversation.changes = ()
 
     def _refuse_in_flight(self, conversation: Conversation, error: TrimaranError) -> None:
-        """Nothing of this batch was written. What an earlier try left open stays open, though its sender is answered."""
-        in_flight = conversation.in_flight
-        conversation.in_flight = [pair for pair in in_flight if pair[0].is_open]
-        self._waiting -= len(in_flight) - len(conversation.in_flight)
+        """Nothing of this batch was written, and nothing of it is under way."""
+        in_flight, conversation.in_flight = conversation.in_flight, []
+        conversation.changes = ()
+        self._waiting -= len(in_flight)
         for waiting, _ in in_flight:
-            reply, waiting.reply = waiting.reply, NO_REPLY
-            reply.refused(error)
-        if conversation.in_flight:
-            self._put_back(conversation, is_open=True)
-            conversation.phase = Phase.FAILED
-        else:
-            conversation.changes = ()
-            self._go_on(conversation)
+            waiting.reply.refused(error)
+        self._go_on(conversation)
 
     def _answer_known(self, conversation: Conversation, send: Send, reply: Reply, *, is_duplicate: bool = True) -> bool:
         entry = conversation.sent_as(send.sender, send.client_id)

@@ -167,13 +167,15 @@ def client_address() -> str:
     return str(ipaddress.IPv6Network((address, 64), strict=False))
 
 
-_TOKENS_IN_URL: Final = ("access_token", "authorization", "bearer", "id_token", "jwt", "refresh_token", "token")
+_TOKENS_IN_URL: Final = frozenset(
+    {"access_token", "authorization", "bearer", "id_token", "jwt", "refresh_token", "token"}
+)
 
 
 async def _admit(rule: Rule) -> None:
     """Let the request in, or raise: Rejected (unauthenticated, forbidden)."""
     # Even where no token is asked for: what stands in a URL ends up in histories, proxies and logs.
-    if any(name in request.args for name in _TOKENS_IN_URL):
+    if any(name.lower() in _TOKENS_IN_URL for name in request.args):
         raise Rejected("unauthenticated", "a token belongs in the Authorization header, never in the URL")
     if rule == OPEN:
         return

@@ -272,6 +272,9 @@ class _Http1(H11Protocol):
             await self._refuse(505)
         if not event.target.startswith((b"/", b"http://", b"https://")) and event.target != b"*":
             await self._refuse(400)
+        # RFC 9112, section 6.1: two servers may read such a request in two ways, and find another one behind it.
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
+            await self._refuse(400)
 
     async def _refuse(self, status: int) -> None:
         await self._send_error_response(status)

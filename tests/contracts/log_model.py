@@ -127,7 +127,7 @@ class LogModel:
                 edited = Edited(entry.seq, entry.body, entry.time_ms)
             elif entry.kind == "reaction":
                 body: dict[str, Any] = msgspec.json.decode(entry.body)
-                change = present.add if body["on"] else present.discard
+                change = present.add if body.get("on", True) else present.discard
                 change((body["emoji"], entry.sender))
         reactions = [
             Reaction(emoji, sum(e == emoji for e, _ in present), (emoji, reader.user) in present)

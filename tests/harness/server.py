@@ -127,7 +127,8 @@ class Server:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     def _running(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None and self._process.poll() is None, f"it does not run:\n{self.log_text()}"
+        assert self._process is not None, "it was never started"
+        assert self._process.poll() is None, f"it does not run:\n{self.log_text()}"
         return self._process
 
 
