@@ -3,7 +3,7 @@
 from typing import Final, Protocol
 
 from core.base.errors import Rejected, Unavailable, not_found
-from core.base.ids import ClientId, ConversationId, DeviceId, UserId, is_group, parse_conversation, parse_uuid
+from core.base.ids import ClientId, ConversationId, DeviceId, UserId, direct_users, is_group, parse_conversation, parse_uuid
 from core.base.limits import PULL_LIMIT_MAX
 from core.base.records import CLIENT_KINDS, REF_KINDS, Kind, Page, PageQuery, Reader, Send, Sent
 
@@ -94,7 +94,7 @@ class UserMessages:
         parse_uuid(client_id, "client_id")
         if kind in REF_KINDS and ref == 0:
             raise Rejected("bad_request", f"{kind} needs the seq that it is about", field="ref")
-        if is_group(name) or ref:
+        if is_group(name) or ref or user not in direct_users(name):
             # A stranger's send gets no further: nothing is loaded for it. A direct conversation may be new.
             reader = await self._bounds.reader(user, name)
             if 0 < ref < reader.first:

@@ -1,6 +1,7 @@
 """A router in a world of its own: a reactor of a few lines, clients that read as fast as the test says, stores that answer when it says.
 
-Nothing happens by itself. A frame that a client says is handed to the router at once; `turn` ends the turn and flushes; what the router asked of
+Nothing happens by itself. A frame that a client says is handed to the
+router at once; `turn` ends the turn and flushes; what the router asked of
 the world waits in `calls` until it is done (`Call.do`) and answered (`Call.answer`). `settle` does all of it until nothing is left.
 """
 
