@@ -3,7 +3,16 @@
 from typing import Final, Protocol
 
 from core.base.errors import Rejected, Unavailable, not_found
-from core.base.ids import ClientId, ConversationId, DeviceId, UserId, direct_users, is_group, parse_conversation, parse_uuid
+from core.base.ids import (
+    ClientId,
+    ConversationId,
+    DeviceId,
+    UserId,
+    direct_users,
+    is_group,
+    parse_conversation,
+    parse_uuid,
+)
 from core.base.limits import PULL_LIMIT_MAX
 from core.base.records import CLIENT_KINDS, REF_KINDS, Kind, Page, PageQuery, Reader, Send, Sent
 
