@@ -12,10 +12,12 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.base.limits import DEFAULTS, RATES, Limits
-from core.base.logs import Format, Level
+
+if TYPE_CHECKING:  # structlog takes its time, and `trimaran config` shows no log
+    from core.base.logs import Format, Level
 
 PREFIX: Final = "TRIMARAN_"
 LIMIT_PREFIX: Final = "TRIMARAN_LIMIT_"
@@ -63,8 +65,8 @@ class Config:
     refresh_token_s: int
     allowed_origins: tuple[str, ...]
     password_cost: str
-    log_level: Level
-    log_format: Format
+    log_level: "Level"
+    log_format: "Format"
     limits: Limits
     sources: Mapping[str, str]
 
