@@ -114,16 +114,17 @@ class Marks:
             return
         for reply in replies:
             reply.sent(True)
-        stored: dict[tuple[UserId, ConversationId], int] = {}
+        stored: dict[tuple[UserId, ConversationId], tuple[int, int]] = {}
         for mark in marks:
-            key_of_row = (mark.user, mark.conversation)
-            stored[key_of_row] = max(mark.read, stored.get(key_of_row, 0))
-        for (user_id, conversation), read in stored.items():
+            delivered, read = stored.get((mark.user, mark.conversation), (0, 0))
+            stored[mark.user, mark.conversation] = max(delivered, mark.delivered), max(read, mark.read)
+        for (user_id, conversation), (delivered, read) in stored.items():
             user = self._roster.users.get(user_id)
             row = user.rows.get(conversation) if user is not None else None
             if row is not None:
+                row.told_delivered = max(row.told_delivered, delivered)
                 row.told_read = max(row.told_read, read)
-                self._tell(user_id, conversation, row.delivered, row.told_read)
+                self._tell(user_id, conversation, row.told_delivered, row.told_read)
 
     def _tell(self, user_id: UserId, conversation: ConversationId, delivered: int, read: int) -> None:
         """Tell the user's own devices everywhere, and others where the conversation is small enough."""

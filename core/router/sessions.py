@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Row:
     """What the router keeps of one conversation of a live user."""
 
-    __slots__ = ("changed", "delivered", "first", "head", "read", "removal", "told_read")
+    __slots__ = ("changed", "delivered", "first", "head", "read", "removal", "told_delivered", "told_read")
 
     def __init__(self) -> None:
         self.first = 0  # lowest seq that may be read; 0: never a member
@@ -28,7 +28,8 @@ class Row:
         self.removal = 0  # the same, where it ended the membership; 0 while a member
         self.head = 0  # greatest seq that was appended, as far as this node was told
         self.delivered = 0  # the greatest that any device marked
-        self.read = 0  # as marked; `told_read` is the part that relay has stored, so that others may be told
+        self.read = 0  # as marked; `told_...` is the part of both that relay has stored, so that others may be told
+        self.told_delivered = 0
         self.told_read = 0
 
     @property
@@ -60,6 +61,7 @@ class Row:
         self.head = max(self.head, listed.head)
         self.delivered = max(self.delivered, listed.user_delivered)
         self.read = max(self.read, listed.read)
+        self.told_delivered = max(self.told_delivered, listed.user_delivered)
         self.told_read = max(self.told_read, listed.read)
 
 

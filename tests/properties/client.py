@@ -37,7 +37,7 @@ class Device:
         self.marked: defaultdict[str, int] = defaultdict(int)
         self.applied: defaultdict[str, list[int]] = defaultdict(list)
         self.waiting: dict[str, Frame] = {}  # unacknowledged sends by client_id
-        self.told: set[str] = set()  # conversations of this connection
+        self.told: set[str] = set()  # conversations that it knows of; the next hello's `since` says so
         self._pulling: set[str] = set()
         self._head: defaultdict[str, int] = defaultdict(int)  # that it was told to pull up to
         self._transmissions = 0
@@ -58,7 +58,6 @@ class Device:
         connection.on_frame = lambda frame: self._on_frame(connection, frame)
         self.connection = connection
         self.is_synced = False
-        self.told.clear()
         self._pulling.clear()
         self._transmitted.clear()
         self._acks.clear()
@@ -119,9 +118,7 @@ class Device:
                 for item in frame["conversations"]:
                     self._on_listed(item)
             case "message":
-                assert frame["conversation"] in self.told or self._since is not None, (
-                    "a message before its conversation"
-                )
+                assert frame["conversation"] in self.told, "a message before its conversation"
                 self._on_entry(frame["conversation"], frame["seq"], frame)
             case "ack":
                 self._on_ack(frame)
@@ -132,7 +129,6 @@ class Device:
                     assert not self.is_synced
                     self.is_synced = True
                     self._since = frame["since"]
-                    self.told.update(self.cursor)
                 for each in frame["pending" if frame["type"] == "synced" else "conversations"]:
                     self._expect(each["conversation"], each["head"])
             case "marks":

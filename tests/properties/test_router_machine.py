@@ -4,5 +4,5 @@ from hypothesis import settings
 
 from tests.properties.router_machine import RouterMachine
 
-RouterMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+RouterMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
 TestRouter = RouterMachine.TestCase

@@ -18,7 +18,18 @@ from core.base.errors import Rejected, TrimaranError, Unavailable
 from core.base.ids import ClientId, ConversationId, DeviceId, IdSource, UserId
 from core.base.limits import Limits
 from core.base.metrics import Metrics
-from core.base.records import Append, Entry, Mark, Outcome, PageQuery, Presence, RowChange, Unknown
+from core.base.records import (
+    Append,
+    Entry,
+    Mark,
+    MemberBody,
+    Outcome,
+    PageQuery,
+    Presence,
+    RowChange,
+    Send,
+    Unknown,
+)
 from core.base.tokens import Claims, TokenExpired
 from core.protocol.handshake import Accepted
 from core.router.outbox import Outbox
@@ -271,7 +282,7 @@ class World:
         self._ids = IdSource(self.clock, random.Random(1))
         self.router: Router
         self.start_router()
-        self._sends = 0
+        self._sends = 1_000
 
     def start_router(self) -> None:
         """Start a router at the next epoch; the earlier one is gone, with all that it had not been told."""
@@ -382,3 +393,24 @@ class Answers:
 
     def refused(self, error: TrimaranError) -> None:
         self.got.append(error)
+
+
+def make_group(world: World, *members: UserId, history: str = "joined", group: ConversationId = GROUP) -> None:
+    """A group of `members`, of whom the first is the owner."""
+    body = MemberBody(members[0], members, roles={members[0]: "owner"}, name="a group", history=history)
+    change_members(world, body, group)
+
+
+def member_send(world: World, body: MemberBody, group: ConversationId = GROUP) -> tuple[Send, Answers]:
+    """A change of members as the group service hands it in, and who waits for what comes of it."""
+    encoded = msgspec.json.encode(body)
+    send = Send(group, body.by, "", world.next_client_id(), "member", encoded, is_retry=False, via="service")
+    return send, Answers()
+
+
+def change_members(world: World, body: MemberBody, group: ConversationId = GROUP) -> Any:
+    """Have members added or removed; what came of it."""
+    send, reply = member_send(world, body, group)
+    world.router.submit(send, reply)
+    world.settle()
+    return reply.got[0]
