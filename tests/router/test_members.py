@@ -1,4 +1,4 @@
-"""Membership that changes under live, opening and replaying sessions: who is added is told first, who is removed gets the removal and no more."""
+"""Members of groups: who is told what and when; who is added is told first, who is removed gets the removal and no more."""
 
 from typing import Any
 
