@@ -7,7 +7,7 @@ of them can be part of a reference cycle, which spares the collector the very ob
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from core.base.ids import ClientId, ConversationId, DeviceId, UserId
 
@@ -285,12 +285,17 @@ class Sent(Struct, frozen=True, gc=False):
 # ---- groups
 
 
+def _nobody() -> Sequence[UserId]:
+    return ()
+
+
 class MemberBody(Struct, frozen=True, omit_defaults=True):
-    """Body of a `member` entry. `roles` holds the roles of `added` (member where missing); `group` is in the first entry of a group."""
+    """Body of a `member` entry. `roles` holds the roles of `added`, member where missing."""
 
     by: UserId
-    added: Sequence[UserId] = ()
-    removed: Sequence[UserId] = ()
+    # By a factory of our own, so that both are always written, as clients expect them: only plain defaults are left out.
+    added: Sequence[UserId] = field(default_factory=_nobody)
+    removed: Sequence[UserId] = field(default_factory=_nobody)
     roles: Mapping[UserId, Role] = {}
     name: str = ""  # of the group, in its first entry
     history: str = ""  # of the group, in its first entry
