@@ -172,6 +172,7 @@ class Device:
         assert stored is not None, "acknowledged, and not in the log"
         assert stored.seq == seq
         self.waiting.pop(client_id, None)
+        self._shown.refused.discard(key)  # one transmission was, and another came when it could be taken
         if not frame["duplicate"] and self._transmitted.get(client_id):
             self._acks[conversation].append((self._transmitted[client_id], seq))
             assert self._acks[conversation] == sorted(self._acks[conversation]), (
@@ -200,9 +201,9 @@ class Device:
         client_id = frame.get("client_id")
         if client_id is None:
             self._pulling = {each for each in self._pulling if each[:60] != frame.get("id")}
-        elif client_id in self.waiting and frame["code"] in REPEAT:
-            self._transmitted[client_id] = 0  # a refused one may be overtaken
-        elif client_id in self.waiting:
+            return
+        self._transmitted[client_id] = 0  # a refused one may be overtaken
+        if client_id in self.waiting and frame["code"] not in REPEAT:
             conversation = self.waiting.pop(client_id)["_conversation"]
             if frame["code"] in FINAL_ERRORS:
                 self._shown.refused.add((conversation, self.user, client_id))

@@ -125,6 +125,22 @@ def test_a_thousand_marks_are_one_write_a_second_and_one_frame() -> None:
     assert marks(ann) == [(BOB, 3, 3)]
 
 
+def test_a_slow_store_makes_no_two_frames_of_a_conversation_come_within_a_second() -> None:
+    world, ann, bob = talk()
+    bob.say(type="mark", conversation=TALK, read=1)
+    merge = world.call("merge")
+    world.tick(0.9)
+    bob.say(type="mark", conversation=TALK, read=3)
+    merge.answer()
+    world.settle()
+    world.tick(0.2)
+    world.settle()
+    assert marks(ann) == [(BOB, 1, 1)]
+    world.tick(0.9)
+    world.settle()
+    assert marks(ann) == [(BOB, 3, 3)]
+
+
 def test_an_own_send_moves_the_own_read_and_no_cursor() -> None:
     world, ann, bob = talk()
     bob.say(type="send", client_id=client_id(9), to=ANN, body={"text": "an answer"})

@@ -258,3 +258,22 @@ def test_typing_stops_with_a_block_also_with_an_append_in_flight() -> None:
     world.settle()
     assert not bob.take("typing")
     assert not ann.take("typing")
+
+
+def test_typing_goes_on_after_an_unblock_also_with_an_append_in_flight() -> None:
+    world = World(ANN, BOB)
+    ann, bob = world.join(ANN), world.join(BOB)
+    ann.say(type="send", client_id=client_id(1), to=BOB, body={})
+    world.settle()
+    world.store.blocks.add((BOB, ANN))
+    world.router.block_changed(BOB, ANN)
+    ann.say(type="send", client_id=client_id(2), to=BOB, body={})
+    world.call("load").answer()
+    append = world.append_call()
+    world.store.blocks.clear()
+    world.router.block_changed(BOB, ANN)
+    append.answer()
+    world.settle()
+    ann.say(type="typing", conversation=TALK, on=True)
+    world.settle()
+    assert bob.take("typing")
