@@ -164,8 +164,8 @@ class Feed:
                 frame_id, query = self._pages.popleft()
                 self._is_reading = True
                 self._logs.page(query, partial(self._on_page, frame_id, query))
-            elif self._replays:
-                self._read()
+            elif (replay := self._next_replay()) is not None:
+                self._read(replay)
             else:
                 self._finish()
                 return
@@ -180,15 +180,17 @@ class Feed:
         for frame in listing_frames_json(items, self._bytes_max):
             self._session.outbox.push(text_frame(frame))
 
-    def _read(self) -> None:
-        replay = next(iter(self._replays.values()))
+    def _next_replay(self) -> Replay | None:
+        """The oldest one, but of a conversation whose membership began anew and is not told yet: that goes on when it is."""
+        return next((each for each in self._replays.values() if each.conversation not in self._untold), None)
+
+    def _read(self, replay: Replay) -> None:
         conversation = replay.conversation
         row = self._row(conversation)
         replay.cursor = max(replay.cursor, row.first - 1)  # a membership may have begun anew
         if replay.cursor >= row.last:
             del self._replays[conversation]
-            if conversation not in self._untold:
-                self.held.discard(conversation)
+            self.held.discard(conversation)
             return
         limit = min(replay.left, self._left if self._since is not None else replay.left, REPLAY_PAGE_ENTRIES)
         if limit <= 0:

@@ -1,6 +1,6 @@
 """What is shown of marks is what relay has stored."""
 
-from tests.router.test_send import TALK, say
+from tests.router.sends import TALK, say
 from tests.router.world import ANN, BOB, World
 
 

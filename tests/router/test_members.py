@@ -148,6 +148,27 @@ def test_who_comes_back_is_not_shown_what_was_between_although_a_replay_was_unde
     assert world.store.rows[BOB, GROUP].first == 4
 
 
+def test_a_replay_waits_until_who_came_back_is_told_and_shows_nothing_of_between() -> None:
+    world = World(ANN, BOB)
+    make_group(world, ANN, BOB)
+    ann = world.join(ANN)
+    bob = world.hello(BOB)
+    world.call("arrive").answer()
+    read = world.call("read")
+    read.do()
+    change_members(world, MemberBody(ANN, removed=[BOB]))
+    say(ann, 1)
+    world.settle()
+    world.router.submit(*member_send(world, MemberBody(ANN, added=[BOB])))
+    for name in ("prepare", "append"):
+        world.call(name).answer()
+    read.answer()
+    world.turn()
+    assert [each for each in told(bob) if each != "member"] == ["none"]
+    world.settle()
+    assert told(bob) == ["member", 4]
+
+
 def test_the_own_first_message_into_a_new_conversation_comes_as_its_ack_alone() -> None:
     world = World(ANN, BOB)
     ann = world.join(ANN)
