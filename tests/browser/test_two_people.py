@@ -1,5 +1,7 @@
 """Two people chat in real browsers, lose their network, come back, and find everything once and in order."""
 
+from contextlib import suppress
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import NewPerson
@@ -99,6 +101,10 @@ def test_long_histories_are_read_backwards_without_a_jump(person: NewPerson) -> 
     expect(ann.message("line 89")).to_be_in_viewport()
     assert ann.page.locator(".message").count() < 90
     ann.page.get_by_role("region", name="Messages").focus()
-    ann.page.keyboard.press("Home")
+    for _ in range(8):  # each time what is above is loaded; on a busy machine that takes more than one look
+        ann.page.keyboard.press("Home")
+        with suppress(AssertionError):
+            expect(ann.message("line 0")).to_be_visible(timeout=2_000)
+            break
     expect(ann.message("line 0")).to_be_visible()
     assert ann.page.locator(".message .text").all_text_contents() == [f"line {number}" for number in range(90)]
